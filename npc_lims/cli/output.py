@@ -45,7 +45,7 @@ Cell = Union[str, tuple[str, str]]
 """A text, or a text and its style."""
 
 _PIPE_WIDTH = 200
-_SYMBOLS = {True: ("✓", "y", "green"), False: ("·", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
+_SYMBOLS = {True: ("✓", "y", "green"), False: ("○", "n", "dim"), None: ("?", "?", "yellow"), "n/a": ("–", "-", "dim")}
 
 
 def out() -> Console:

@@ -11,6 +11,7 @@ from typing import Any
 from npc_lims.config.settings import Settings, settings_for_reading
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
+from npc_lims.dashboard.processing import read_processes, results_of
 from npc_lims.dashboard.totals import SourceAge, StageCount, Totals, count_sessions, funnel, source_ages
 from npc_lims.errors import NpcLimsError, RemoteStateError
 from npc_lims.processing.runs import read_all_runs
@@ -81,7 +82,8 @@ def summarize(
     except NpcLimsError as error:
         troubles.append(str(error))
     # without the history, which takes longer to read, and the tracked file, which npc-lims validate reads
-    findings = find_issues(records, sync_file, runs, (), Past(now), now, unlisted=unlisted or ())
+    results = results_of(read_processes(settings.state)[0]) if runs and settings.state else {}
+    findings = find_issues(records, sync_file, runs, (), Past(now), now, unlisted=unlisted or (), results=results)
     # if it is unknown when sources were queried, they are not late
     found = tuple(finding for finding in findings if finding.kind != "late" or sync_file.sources)
     ages = tuple(source_ages(sync_file, now)) if sync_file.sources else ()

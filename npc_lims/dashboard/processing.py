@@ -50,13 +50,7 @@ def read_processing(state: Path, sessions: Iterable[Mapping[str, Any]], now: dat
         sessions: Lines of the snapshot, as plain data.
     """
     runs = read_all_runs(state)
-    processes: Mapping[str, Process] = {}
-    path, problem = state.absolute().parent / PIPELINES_FILE, ""
-    if path.is_file():
-        try:
-            processes = read_pipelines(path)
-        except PipelinesError as error:
-            problem = f"{PIPELINES_FILE}: {error.summary}"
+    processes, problem = read_processes(state)
     plans: Mapping[str, Sequence[Decision]] = {}
     if processes:
         records = {one["id"]: Record(**{key: one[key] for key in one if key != "digest"}) for one in sessions}
@@ -68,6 +62,20 @@ def read_processing(state: Path, sessions: Iterable[Mapping[str, Any]], now: dat
         {name: sorted(some, key=_when, reverse=True) for name, some in runs.items()},
         problem,
     )
+
+
+def read_processes(state: Path) -> tuple[Mapping[str, Process], str]:
+    """Return the processes in pipelines.yaml beside a state folder, and why it could not be read, if so."""
+    path = state.absolute().parent / PIPELINES_FILE
+    try:
+        return (read_pipelines(path) if path.is_file() else {}), ""
+    except PipelinesError as error:
+        return {}, f"{PIPELINES_FILE}: {error.summary}"
+
+
+def results_of(processes: Mapping[str, Process]) -> dict[str, str]:
+    """Return the kinds of assets that processes make, where they are not named alike."""
+    return {name: process.result for name, process in processes.items() if process.result}
 
 
 def _when(run: Run) -> tuple[str, str, int]:

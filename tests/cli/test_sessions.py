@@ -408,6 +408,6 @@ def test_the_table_in_any_encoding(from_state: Path, encoding: str) -> None:
     assert done.returncode == 0, done.stderr
     assert b"901001_2024-03-11" in done.stdout
     legend = done.stdout.decode(encoding).splitlines()[-2]
-    expected = "✓ yes  · no  ? never observed  – does not apply"
+    expected = "✓ yes  ○ no  ? never observed  – does not apply"
     assert legend == (expected if encoding == "utf-8" else "y yes  n no  ? never observed  - does not apply")
     assert b"\x1b" not in done.stdout

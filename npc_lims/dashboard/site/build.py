@@ -17,7 +17,7 @@ from npc_lims.clients.git import Repository, find_repository, repository_on_gith
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.dashboard.attention import Finding, find_issues
 from npc_lims.dashboard.past import Past
-from npc_lims.dashboard.processing import read_processing
+from npc_lims.dashboard.processing import read_processing, results_of
 from npc_lims.dashboard.site import data
 from npc_lims.dashboard.site.image import IMAGE, can_draw, draw_overview
 from npc_lims.dashboard.site.pages import static_files
@@ -178,7 +178,7 @@ def build_site(
             now,
             history.links,
             inputs.unlisted or (),
-            {name: process.result for name, process in inputs.processing.processes.items() if process.result},
+            results_of(inputs.processing.processes),
         )
         progress("writing", 0, None)
         sizes = []
