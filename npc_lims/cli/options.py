@@ -295,10 +295,10 @@ def _lines(ctx: typer.Context) -> list[bytes]:
 # --- selection of sessions
 
 
-def _checked_values(ctx: typer.Context, param: Any, values: Optional[list[str]]) -> Optional[list[str]]:
+def _checked_values(ctx: typer.Context, param: Any, values: Optional[list[str]]) -> list[str]:
     if "" in (values or ()):  # of a variable that a script did not set: no reason to select all
         raise SelectionError(f"{param.opts[0]} is empty: name one, or leave {param.opts[0]} out")
-    return values
+    return values or []  # typer 0.16 takes no None
 
 
 def _repeatable(help: str, complete: Any, *names: str, metavar: Optional[str] = None) -> Any:
