@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -37,6 +37,9 @@ from npc_lims.model.rows import COLUMNS, flag_value
 from npc_lims.sessions.filter_values import TERMS, find_name
 from npc_lims.sessions.queries import select_sessions, to_records
 from npc_lims.utils.text import counted, one_line
+
+if TYPE_CHECKING:
+    from npc_lims.sessions.filters import SessionFilters
 
 STATE_HELP = "Read this state folder. Default: that of this checkout, else GitHub."
 AT_HELP = "State as it was: at the end of a day (2024-06-01, UTC), so long ago (7d), or at a tag or commit."
@@ -124,38 +127,31 @@ def sessions_command(
     """
     filters = selection.filters()
     settings = reading_settings(state)
+    of_list = {"--columns": columns, "--sort": sort}
+    of_counts = {"--count-by": count_by, "--terms": terms}
     if watch:
-        if settings.state is None:
-            refuse_offline("--watch")
-        _refuse(
-            "--watch prints changes as they come",
-            **{"--at": at, "--columns": columns, "--sort": sort, "--limit": limit, "--csv": style.csv},
-            **{"--count-by": count_by, "--terms": terms, "--unlisted": unlisted},
-        )
-        from npc_lims.cli.watch import watch_sessions
-
-        raise typer.Exit(watch_sessions(settings, filters, interval, as_json=style.json))
+        others = {"--at": at, "--limit": limit, "--csv": style.csv, "--unlisted": unlisted}
+        _refuse("--watch prints changes as they come", **others, **of_list, **of_counts)
+        raise typer.Exit(_watch(settings, filters, interval, style))
     if interval is not None:
         raise NpcLimsError("--interval is for --watch: add that, or leave it out")
     if unlisted:
-        given = {"--columns": columns, "--sort": sort, "--count-by": count_by, "--terms": terms}
-        _refuse("--unlisted lists recordings without a session", **given)
+        _refuse("--unlisted lists recordings without a session", **of_list, **of_counts)
         from npc_lims.cli.unlisted import list_unlisted
 
         list_unlisted(settings, selection, at, limit, style, pager=not no_pager)
         return
     names = _names("--columns", columns)
+    if count_by is not None:
+        _refuse("--count-by prints counts", **of_list, **{"--limit": limit, "--terms": terms})
+    elif terms is not None:
+        _refuse("--terms prints counts", **of_list, **{"--limit": limit})
+    rows = to_records(select_sessions(settings, filters, at=at))
     if count_by is not None or terms is not None:
-        _refuse(
-            f"{'--terms' if count_by is None else '--count-by'} prints counts",
-            **{"--columns": columns, "--sort": sort, "--limit": limit},
-            **{"--terms": terms if count_by is not None else None},
-        )
-        _print_counts(to_records(select_sessions(settings, filters, at=at)), count_by, terms, style)
+        _print_counts(rows, count_by, terms, style)
         for note in as_of(settings, at) if style.is_text else ():
             out().print(note, style="dim", soft_wrap=True)
         return
-    rows = to_records(select_sessions(settings, filters, at=at))
     rows = (rows if sort is None else _sorted_rows(rows, sort))[:limit]
     if style.json:
         print_json([{name: row[name] for name in names or COLUMNS} for row in rows])
@@ -163,6 +159,14 @@ def sessions_command(
         print_csv(names or COLUMNS, map(_cells, rows))
     else:
         show_text(render_table(rows, out(), names, as_of(settings, at)), pager=not no_pager)
+
+
+def _watch(settings: Settings, filters: SessionFilters, interval: Optional[float], style: OutputStyle) -> int:
+    if settings.state is None:
+        refuse_offline("--watch")
+    from npc_lims.cli.watch import watch_sessions
+
+    return watch_sessions(settings, filters, interval, as_json=style.json)
 
 
 def as_of(settings: Settings, at: Optional[str]) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EVENTS = ("new", "uploaded", "sorted", "failed")
 """Failed are sortings and other runs that errored; the others are words of `SessionChange.what`."""
 RECENT = datetime.timedelta(days=31)
-"""Events before that are not kept."""
+"""Earlier events are dropped."""
 _RETURNED = re.compile(" (first seen|facts changed|added)$")
 
 

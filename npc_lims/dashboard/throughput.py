@@ -7,14 +7,12 @@ import datetime
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from npc_lims.dashboard.totals import FirstSeen, done_date, ready_date
-from npc_lims.model.flags import FLAGS
-from npc_lims.model.rows import project_of
+from npc_lims.model.flags import FLAGS, Facts
+from npc_lims.model.rows import project_of, rig_of
 from npc_lims.model.status import is_recording
-
-Facts = Mapping[str, Any]
 
 MILESTONES = tuple(flag for flag in FLAGS.values() if flag.is_milestone)
 WEEKS = 26
@@ -70,7 +68,7 @@ def weekly_throughput(records: Iterable[Facts], first_seen: FirstSeen, now: date
         weeks,
         _throughput("All", recent, weeks),
         _grouped(recent, weeks, project_of),
-        _grouped(recent, weeks, lambda record: str((record["training"] or {}).get("rig_name") or "unknown")),
+        _grouped(recent, weeks, rig_of),
     )
 
 

@@ -26,6 +26,7 @@ from npc_lims.errors import (
 )
 from npc_lims.history.transitions import IN_TRACKED, IN_TRAINING, Digest, Transition, compare_versions, skipped_message
 from npc_lims.history.walk import Progress, commits_of, literal, read_history
+from npc_lims.model.flags import Facts
 from npc_lims.model.sections import SECTIONS
 from npc_lims.model.session_id import suggest_ids
 from npc_lims.model.types import Session
@@ -33,7 +34,7 @@ from npc_lims.sessions.filters import SessionFilters
 from npc_lims.sessions.queries import select_sessions
 from npc_lims.sessions.resolve import resolve_session
 from npc_lims.state.as_of import checkout_of, parse_commit
-from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.compare import parse_facts
 from npc_lims.state.published import fetch_file
 from npc_lims.state.reader import read_snapshot
 from npc_lims.state.revision import Commit

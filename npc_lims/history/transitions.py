@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from npc_lims.model.flags import Facts
 from npc_lims.model.rows import project_of
-from npc_lims.state.compare import Facts
 from npc_lims.state.diff import FieldChange, SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.revision import Commit

@@ -13,8 +13,9 @@ from npc_lims.clients.git import ReadBlobs, Repository
 from npc_lims.config.settings import TRACKED_FILE
 from npc_lims.errors import GitError, HistoryWarning, NpcLimsError, StateError, warn
 from npc_lims.history.transitions import Transition, compare_versions, skipped_message
+from npc_lims.model.flags import Facts
 from npc_lims.model.session_id import day_of, parse_session_id
-from npc_lims.state.compare import Facts, parse_facts
+from npc_lims.state.compare import parse_facts
 from npc_lims.state.revision import RUN_TRAILER, Commit
 from npc_lims.state.store import SESSIONS, session_id_of, session_name
 from npc_lims.utils.text import single_line

@@ -15,6 +15,7 @@ from npc_lims.clients.git import Repository
 from npc_lims.clients.git_tree import CommitTree
 from npc_lims.config.settings import TRACKED_FILE, Settings
 from npc_lims.errors import NoRemoteState, StateError
+from npc_lims.model.flags import Facts
 from npc_lims.state.diff import SessionChange, compare_sessions, headline
 from npc_lims.state.diff_format import Chapter, groups_of
 from npc_lims.state.published import check_ref, fetch_snapshot
@@ -24,8 +25,6 @@ from npc_lims.utils.text import counted, single_line
 from npc_lims.utils.yaml import load_yaml
 
 WORKING_TREE = "working tree"
-Facts = Mapping[str, Any]
-"""A session as plain data: the content of its file."""
 
 _SCHEMA_LINE = re.compile(rb"^schema: *([0-9]{1,9}) *$", re.MULTILINE)
 

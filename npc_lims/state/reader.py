@@ -262,7 +262,7 @@ def _read_published(settings: Settings, ttl: float) -> Snapshot:
 
 
 def _read_cached(settings: Settings) -> Snapshot:
-    """Return the newest cached snapshot, however old, with a warning that tells its age."""
+    """Return the newest cached snapshot, however old, with a warning that states its age."""
     paths = [published.cached_snapshot_path(settings), published.mirror_path(settings)]
     found = [(*cached, path) for path in paths if (cached := _cached_lines(path)) is not None]
     url = _url(settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from npc_lims.dashboard.attention import Finding
 from npc_lims.dashboard.throughput import MILESTONES, Throughput, WeeklyThroughput, weekly_throughput
 from npc_lims.dashboard.totals import count_sessions, funnel, months, source_ages, status_symbol
-from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, StatusFlag, recorded_asset
+from npc_lims.model.flags import BOOLEAN_FLAGS, FLAGS, Facts, StatusFlag, recorded_asset
 from npc_lims.model.locations import SessionLocation, locations_of
 from npc_lims.model.rows import session_row
 from npc_lims.model.sections import SECTIONS, SOURCES
@@ -34,8 +34,6 @@ MAX_CASES = 200
 """Number of listed cases of a finding; the total is given separately."""
 
 _SHOWN = ("project", "platform", "rig", "task_version")
-
-Facts = Mapping[str, Any]
 
 
 def as_json(data: Any) -> bytes:

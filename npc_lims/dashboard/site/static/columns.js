@@ -19,7 +19,7 @@ import { mark, VALUES } from "./marks.js";
 const NARROW = ["id", "next"];
 /** Not shown where these and the flags do not fit beside one another. */
 const WIDE = ["project", "platform", "experiment_day", "rig", "task_version", "notes"];
-/** Not shown unless asked for: the session's id tells them, or the flags do. */
+/** Hidden by default: they follow from the id of the session, or from its flags. */
 const UNUSUAL = ["subject", "date", "allen_path", "next"];
 
 /**

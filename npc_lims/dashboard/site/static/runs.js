@@ -7,7 +7,7 @@ import { duration, hoursSince, time } from "./time.js";
 /** What a state says: `RunState` in processing/runs.py. */
 const MEANING = /** @type {Record<string, string>} */ ({
   claimed: "not known to be started",
-  running: "running when last asked",
+  running: "running at the last query",
   succeeded: "its result is not captured",
   captured: "its result is a data asset, for its owner",
   shared: "its result is a data asset, for everyone",

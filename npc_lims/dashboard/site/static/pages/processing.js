@@ -54,7 +54,7 @@ function draw(data) {
       processes.map(process),
     ),
   );
-  // the browser has looked for it before it was there
+  // the browser scrolls to an anchor before this is drawn
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
   addEventListener("beforeprint", () =>
     byId("content")
